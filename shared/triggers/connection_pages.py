@@ -98,6 +98,12 @@ async def connections_page(call: Call) -> func.HttpResponse:
     )
 
 
+@page(blueprint, "GET", "connections", roles=MANAGERS, kept=PARAMETERS)
+async def connections_address(call: Call) -> func.HttpResponse:
+    """Lead to the connections from the address at which a person would guess them."""
+    return redirect(read_portfolio_link(call.query, "/configuration").address())
+
+
 @page(blueprint, "GET", "configuration/{connection_id}", roles=MANAGERS)
 async def connection_page(call: Call) -> func.HttpResponse:
     """Show a connection."""

@@ -11,7 +11,7 @@ from shared.connections.customers import Figures, customer_of
 from shared.connections.directory import DirectoryEntry
 from shared.connections.model import ConnectionStatus
 from shared.connections.present import EXACT_UP_TO
-from shared.triggers.connection_pages import FEW, PAGE_CONNECTIONS, connections_page
+from shared.triggers.connection_pages import FEW, PAGE_CONNECTIONS, connections_address, connections_page
 from shared.words.language import languages
 from tests.unit.tickets.examples import a_connection
 from tests.unit.triggers.page_calls import MANAGER, Pages, pages, text_of
@@ -117,3 +117,9 @@ async def test_many_connections_are_as_of_their_last_turns_and_none_is_read(page
     assert f'href="/configuration/x-000#authorize">{t("action.renew_consent")}' in html
     assert t("connection.days_left.one", count=1) in html
     assert "North" in html
+
+
+@pytest.mark.parametrize("query", ["", "?text=Caf%C3%A9%20%26%20Co&sort=status"])
+async def test_the_address_that_people_guess_leads_to_the_list(pages: Pages, query: str) -> None:
+    answer = await pages.get(connections_address, f"/connections{query}", caller=MANAGER)
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/configuration{query}")
