@@ -24,7 +24,7 @@ from shared.tenants.ports import TenantContent, TenantStore
 from shared.tenants.requests import TenantRequest
 from shared.value_object import value_object
 
-MAX_TENANTS: Final = 1_000
+MAX_TENANTS: Final = 2_000
 """A limit, because the work of the timer and the pages grows with the number of tenants."""
 
 

@@ -15,7 +15,7 @@ RETRY_EVERY: Final = timedelta(hours=1)
 """After a failure a tenant is read again, first after ``FIRST_RETRY_AFTER``, then after twice the time before, at most
 after ``RETRY_EVERY``; later if Microsoft asks us to wait longer."""
 ASK_AGAIN_AFTER: Final = timedelta(seconds=30)
-"""While a consent may not show in tokens yet."""
+"""While a consent may not show in tokens yet: less than a minute, so that each run of the timer tries."""
 _DAY_BEGINS: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
