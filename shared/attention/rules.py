@@ -75,7 +75,7 @@ def attention_items(
                 Severity.CRITICAL,
                 Cause.ROWS_UNREADABLE,
                 Action.SHOW_ROWS,
-                "/api/status",
+                "/attention/rows",
                 values={"count": unreadable_rows},
                 seen_by=Audience.MANAGERS,
             )

@@ -1,7 +1,8 @@
-"""Page: what needs attention."""
+"""Pages: what needs attention, and the stored rows that cannot be read."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import azure.functions as func
@@ -10,7 +11,8 @@ from shared.tickets.lists import page_of
 from shared.triggers.attention import exact_items, shown_items, visible_items
 from shared.triggers.front_door import Call, page
 from shared.triggers.links import PAGE_NUMBER, link_words, misunderstood
-from shared.triggers.principal import ANY_ROLE
+from shared.triggers.principal import ANY_ROLE, MANAGERS
+from shared.triggers.service_api import unreadable_rows
 from shared.web.freshness import freshness
 from shared.web.lists import page_numbers
 
@@ -42,3 +44,12 @@ async def attention_page(call: Call) -> func.HttpResponse:
         freshness=freshness(around.counted, around.read_at, can_refresh=around.connections is not None),
         now=around.read_at,
     )
+
+
+@page(blueprint, "GET", "attention/rows", roles=MANAGERS)
+async def attention_rows_page(call: Call) -> func.HttpResponse:
+    """Show where the stored rows are that this release left out, and what to do; nothing of what is in them."""
+    app = call.application
+    connections, hidden = await asyncio.gather(app.connection_store.list_connections(), app.sight.hidden())
+    seen_ids = [each.connection_id for each in connections]
+    return call.page("unreadable_rows.html", rows=unreadable_rows(app, seen_ids, is_limited=bool(hidden)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from datetime import datetime
 from typing import Literal
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.application import Application
 from shared.connections.model import ConnectionStatus
 from shared.errors import ConnectorError
 from shared.triggers.answers import JsonAnswer
@@ -93,8 +94,6 @@ async def show_status(call: Call) -> JsonAnswer:
         _outcome(app.sight.hidden()),
     )
     seen = () if isinstance(connections, ConnectorError) else [each.connection_id for each in connections]
-    # Somebody to whom customers are hidden is shown only the rows that are certainly about another one.
-    rows = [row for row in app.rows.unreadable if not hidden or {row.partition_key, row.row_key} & set(seen)]
     return JsonAnswer(
         StatusView(
             storage="unavailable" if isinstance(connections, ConnectorError) else "ok",
@@ -104,13 +103,23 @@ async def show_status(call: Call) -> JsonAnswer:
             else tuple(
                 ConnectionHealthView(connection_id=each.connection_id, status=each.status) for each in connections
             ),
-            unreadable_rows=tuple(
-                UnreadableRowView(
-                    table=row.table, partition_key=row.partition_key, row_key=row.row_key, seen_at=row.seen_at
-                )
-                for row in rows
-            ),
+            unreadable_rows=unreadable_rows(app, seen, is_limited=bool(hidden)),
         )
+    )
+
+
+def unreadable_rows(app: Application, seen_ids: Iterable[str], *, is_limited: bool) -> tuple[UnreadableRowView, ...]:
+    """Return the rows that were left out, as far as the caller may see them.
+
+    Args:
+        seen_ids: The connections that the caller sees.
+        is_limited: Whether any are hidden. Then only rows that are certainly about a seen one are shown.
+    """
+    seen = set(seen_ids)
+    return tuple(
+        UnreadableRowView(table=row.table, partition_key=row.partition_key, row_key=row.row_key, seen_at=row.seen_at)
+        for row in app.rows.unreadable
+        if not is_limited or {row.partition_key, row.row_key} & seen
     )
 
 

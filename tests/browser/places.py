@@ -115,6 +115,7 @@ PLACES = (
     Place("connect", "/", host="empty"),
     Place("home", "/"),
     Place("attention", "/attention"),
+    Place("unreadable rows", "/attention/rows"),
     Place("tickets", "/tickets"),
     Place("failed tickets", "/tickets?show=failed"),
     Place("no tickets", "/tickets?text=nothing+is+called+this"),

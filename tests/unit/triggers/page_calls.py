@@ -19,6 +19,7 @@ from shared.connections.present import CustomerReading
 from shared.recommendations.verifying.waiting_times import WaitingTimes
 from shared.servicenow.fields import record_fields
 from shared.servicenow.states import ServiceNowStates
+from shared.storage.rows import RowReader
 from shared.tickets.preview import TicketPreview
 from shared.tickets.updates.live import LiveRecords
 from shared.triggers import front_door
@@ -57,7 +58,7 @@ class Pages:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.unreadable_rows = 0
+        self.rows = RowReader(world.clock)
         self.record_updates = MemoryRecordUpdates(world.servicenow)
         self.columns = MemoryColumns()
         self.trials = MemoryTrialStore()
@@ -72,11 +73,13 @@ class Pages:
             lease=Lease(MemoryLeaseStore(world.clock), TEST_TICKETS),
             clock=world.clock,
         )
-        self.sight = Sight(MemoryCustomerLimits(), world.clock)
+        self.limits = MemoryCustomerLimits()
+        self.sight = Sight(self.limits, world.clock)
         customers = CustomerReading(world.connections, world.directory, self.sight, world.clock)
         self.application = SimpleNamespace(
             clock=world.clock,
             sight=self.sight,
+            rows=self.rows,
             tenants=world.tenants,
             companies=world.companies,
             recommendations=world.recommendations,
@@ -97,7 +100,7 @@ class Pages:
                 tenants=world.tenants,
                 tickets=world.store,
                 sight=self.sight,
-                unreadable_rows=lambda: self.unreadable_rows,
+                unreadable_rows=lambda: len(self.rows.unreadable),
                 sync_interval=timedelta(minutes=1),
                 clock=world.clock,
             ),

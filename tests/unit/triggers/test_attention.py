@@ -9,6 +9,8 @@ import pytest
 from markupsafe import escape
 
 import function_app  # noqa: F401 - declares every route
+from shared.access.current import seen_by
+from shared.access.model import Access
 from shared.attention.model import Action, Cause
 from shared.connections.customers import Figures, customer_of
 from shared.connections.directory import DirectoryEntry, SyncState
@@ -18,12 +20,13 @@ from shared.tickets.updates.ask import asked
 from shared.tickets.updates.model import UpdateKind, UpdateStatus
 from shared.triggers.attention import item_words, may_act, shown_items, visible_items
 from shared.triggers.attention_api import AttentionListView, list_attention
-from shared.triggers.attention_pages import PAGE_ITEMS, attention_page
+from shared.triggers.attention_pages import PAGE_ITEMS, attention_page, attention_rows_page
 from shared.triggers.links import read_list_link
 from shared.triggers.principal import Principal, Role
 from shared.triggers.routes import own_address, read_query
 from shared.words.language import languages
 from tests.memory.clock import START
+from tests.memory.customer_limits import limited_to
 from tests.unit.attention.test_rules import SITUATIONS
 from tests.unit.tickets.examples import CONNECTION_ID, a_connection, delivered_ticket, new_ticket
 from tests.unit.triggers.page_calls import MANAGER, READER, URL, Pages, pages, text_of
@@ -41,7 +44,7 @@ def test_every_cause_has_its_words_and_a_button_that_leads_to_a_page(cause: Caus
     assert item_words(item, t)
     assert t.named("attention.action", item.action) != item.action
     path = item.address.partition("#")[0]
-    assert path == "/api/status" or own_address(path).partition("?")[0] == path.partition("?")[0] != "/"
+    assert own_address(path).partition("?")[0] == path.partition("?")[0] != "/"
     if item.action is Action.SHOW_TICKETS:
         assert read_list_link(read_query(URL + path), {CONNECTION_ID}, ()).not_understood == ()
 
@@ -113,7 +116,7 @@ async def test_where_nothing_needs_attention_the_page_says_so_and_when(pages: Pa
 
 async def test_the_api_says_the_same_and_gives_no_address_to_those_who_may_not_act(pages: Pages) -> None:
     world = pages.world
-    pages.unreadable_rows = 2
+    left_out(pages, CONNECTION_ID, "another")
     world.connections.connections[CONNECTION_ID] = replace(world.connection, status=ConnectionStatus.UNAVAILABLE)
     world.directory.entries[CONNECTION_ID] = DirectoryEntry(CONNECTION_ID)
 
@@ -151,3 +154,27 @@ async def test_a_long_list_has_pages(pages: Pages) -> None:
     answer = await pages.get(attention_page, "/attention?page=0")
     assert answer.status_code == 400
     assert "Late" not in text_of(answer)
+
+
+def left_out(pages: Pages, *partition_keys: str) -> None:
+    """Let the app meet rows that it cannot read."""
+    rows = [{"PartitionKey": key, "RowKey": "settings", "client_secret": "planted"} for key in partition_keys]
+    assert pages.rows.readable("connections", rows, lambda row: row["missing"]) == []
+
+
+async def test_rows_that_cannot_be_read_have_a_page_that_says_where_they_are(pages: Pages) -> None:
+    t = languages()["en"]
+    assert t("unreadable_rows.none") in text_of(await pages.get(attention_rows_page, "/attention/rows"))
+    left_out(pages, CONNECTION_ID, "another")
+    html = text_of(await pages.get(attention_rows_page, "/attention/rows", caller=MANAGER))
+    for shown in ("connections", CONNECTION_ID, "another", "settings"):
+        assert f"<code>{shown}</code>" in html
+    assert "planted" not in html
+
+
+async def test_whoever_does_not_see_everything_is_shown_only_rows_about_what_they_see(pages: Pages) -> None:
+    left_out(pages, CONNECTION_ID, "another")
+    pages.limits.limits["hidden"] = limited_to("friend")
+    with seen_by(Access(frozenset({"stranger"}))):
+        html = text_of(await pages.get(attention_rows_page, "/attention/rows", caller=MANAGER))
+    assert (f"<code>{CONNECTION_ID}</code>" in html, "<code>another</code>" in html) == (True, False)
