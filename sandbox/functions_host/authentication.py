@@ -60,6 +60,9 @@ class Person(BaseModel):
     """The claim for the e-mail address, if it is not ``email``: a guest's own tenant may put anything there."""
     groups: tuple[str, ...] = ()
     """Object ids of the groups that the token names; more than :data:`MOST_GROUPS` leave it without any."""
+    claim_objects: Literal["json", "members"] = "json"
+    """How the header shows a claim that is an object: as JSON, or with a claim for each member. It is NOT FOUND
+    (Authentication §G3)."""
 
 
 class DaemonApplication(BaseModel):
@@ -258,6 +261,8 @@ def _group_claims(tenant: Tenant, person: Person) -> Iterable[tuple[str, str]]:
     if len(person.groups) <= MOST_GROUPS:
         return [("groups", group) for group in person.groups]
     endpoint = f"https://graph.windows.net/{tenant.tenant_id}/users/{person.oid}/getMemberObjects"
+    if person.claim_objects == "members":
+        return [("_claim_names.groups", "src1"), ("_claim_sources.src1.endpoint", endpoint)]
     return [
         ("_claim_names", json.dumps({"groups": "src1"}, separators=(",", ":"))),
         ("_claim_sources", json.dumps({"src1": {"endpoint": endpoint}}, separators=(",", ":"))),

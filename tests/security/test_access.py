@@ -30,10 +30,12 @@ REPORTER = "0b1e6d3c-6a53-4f7e-9a7e-0d6a3b1c2f05"
 """The sandbox's own program, whose token names no groups."""
 TENANTS = {"hidden": "11111111-aaaa-4bbb-8ccc-0000000000a1", "open": "11111111-aaaa-4bbb-8ccc-0000000000a2"}
 LIST = "Rank,Recommended action,Points achieved,Status,Product\n1,{name},0/8,To address,AzureAD\n"
+CROWD = [f"0b1e6d3c-6a53-4f7e-9a7e-{number:012}" for number in range(MOST_GROUPS + 1)]
 PEOPLE: Mapping[str, Sequence[str]] = {
-    "friend": [*(f"0b1e6d3c-6a53-4f7e-9a7e-{number:012}" for number in range(MOST_GROUPS - 1)), GROUP],
+    "friend": [*CROWD[: MOST_GROUPS - 1], GROUP],
     "stranger": [],
-    "crowded": [f"0b1e6d3c-6a53-4f7e-9a7e-{number:012}" for number in range(MOST_GROUPS + 1)],
+    "crowded": CROWD,
+    "crowded_otherwise": CROWD,
 }
 SEEN_AT_LEAST = 20
 """How many routes show a customer to whoever may see it: the texts are where a leak would show."""
@@ -154,6 +156,7 @@ def place(start_app: Callable[..., WholeApp], tmp_path_factory: pytest.TempPathF
             "roles": sorted(Role),
             "token": f"token-of-{name}",
             "groups": groups,
+            "claim_objects": "members" if name == "crowded_otherwise" else "json",
         }
         for number, (name, groups) in enumerate(PEOPLE.items())
     ]
@@ -260,15 +263,16 @@ def test_a_limit_holds_at_once_for_whoever_asks_the_same_instance(place: Place) 
     assert stranger.ask("GET", customer.connected.path).status_code == 200
 
 
-def test_whoever_is_in_too_many_groups_is_told_so(place: Place) -> None:
-    crowded = place.programs["crowded"]
+@pytest.mark.parametrize("who", ["crowded", "crowded_otherwise"])
+def test_whoever_is_in_too_many_groups_is_told_so(place: Place, who: str) -> None:
+    crowded = place.programs[who]
     refused(crowded.ask("GET", "/api/connections"), 403, "groups_unknown")
     page = crowded.ask("GET", "/configuration", headers={"Accept": "text/html"})
     assert "more groups than a sign-in can name" in page.text
     assert "open planted" in page.text
     assert "hidden planted" not in page.text
-    for who in ("friend", "stranger"):
-        other = place.programs[who].ask("GET", "/configuration", headers={"Accept": "text/html"})
+    for others in ("friend", "stranger"):
+        other = place.programs[others].ask("GET", "/configuration", headers={"Accept": "text/html"})
         assert "more groups than a sign-in can name" not in other.text
 
 
