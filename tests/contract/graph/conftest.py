@@ -65,17 +65,22 @@ def signed(tenant_id: str, audience: str, *, is_over: bool) -> GraphToken:
 
 @dataclass
 class Tokens:
-    """Gives out the sandbox's tokens; ``renewed`` lists the tenants for which new ones were asked for."""
+    """Gives out the sandbox's tokens; ``renewed`` lists the tenants for which new ones were asked for.
+
+    ``claims`` lists what those were asked for with.
+    """
 
     audience: str
     is_over: bool = False
     renewed: list[str] = field(default_factory=list)
+    claims: list[str | None] = field(default_factory=list)
 
     async def access_token(self, tenant_id: str) -> GraphToken:
         return signed(tenant_id, self.audience, is_over=self.is_over and not self.renewed)
 
     async def new_access_token(self, tenant_id: str, *, claims: str | None = None) -> GraphToken:
         self.renewed.append(tenant_id)
+        self.claims.append(claims)
         return await self.access_token(tenant_id)
 
 

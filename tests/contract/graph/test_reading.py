@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from dataclasses import replace
 from decimal import Decimal
 
+import httpx
 import pytest
 
 from sandbox.graph.stage.seed.tenants import Plan
@@ -128,6 +130,18 @@ class TestReading:
         assert (await reader.read()).is_complete
         assert reader.tokens.renewed == [TENANT]
         assert reader.statuses() == [401, 200, 200, 200, 200]
+
+    async def test_a_tenant_that_has_revoked_its_tokens_says_what_a_new_one_needs(self, reader: Reader) -> None:
+        await reader.read()  # From now on, no token is issued anew: the reader's are remembered.
+        with httpx.Client(base_url=reader.control.base_url, verify=False, trust_env=False) as entra:
+            entra.post("/control/entra/clock", json={"advance_s": 600}).raise_for_status()
+            entra.post(f"/control/entra/tenants/{TENANT}/revocation").raise_for_status()
+        with pytest.raises(ConnectorError) as caught:
+            await reader.read()
+        assert caught.value.code == "graph_token_refused"
+        [claims] = reader.tokens.claims
+        assert claims is not None
+        assert json.loads(claims)["access_token"]["nbf"]["essential"] is True
 
     async def test_a_token_of_another_cloud(self, reader: Reader) -> None:
         reader.tokens.audience = "https://graph.microsoft.us"
