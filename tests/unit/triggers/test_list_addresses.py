@@ -40,7 +40,7 @@ LISTS = (
     reports_page,
     ticket_list_page,
 )
-NO_LISTS = {"begin_authorization", "new_ticket_form", "provisioning_page"}
+NO_LISTS = {"begin_authorization", "connections_address", "new_ticket_form", "provisioning_page"}
 """Other pages with parameters; their tests are their own."""
 TEXTS = frozenset(
     {"text", "group", "assigned_to", "assignment_group", "category", "product", "regulation", "owner", "seed"}
