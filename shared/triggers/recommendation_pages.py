@@ -25,6 +25,7 @@ from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import CREATORS, READERS
 from shared.triggers.recommendation_links import TENANT
 from shared.triggers.recommendation_list_pages import query_of
+from shared.triggers.routes import Keeps
 from shared.web.charts import Line, Mark, line
 from shared.web.recommendations import action_row, shown_html
 from shared.words.error_words import words_of
@@ -51,7 +52,9 @@ async def recommendation_page(call: Call) -> func.HttpResponse:
     )
 
 
-@page(blueprint, "POST", "recommendations/{recommendation_id}/link", roles=CREATORS, belongs_to=_PAGE)
+@page(
+    blueprint, "POST", "recommendations/{recommendation_id}/link", roles=CREATORS, belongs_to=_PAGE, keeps=Keeps.ANSWER
+)
 async def recommendation_link_page(call: Call) -> func.HttpResponse:
     """Link the ticket with a number, or show the page again and say why not."""
     app, number = call.application, call.form.get("number", "").strip()

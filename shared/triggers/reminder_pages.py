@@ -13,11 +13,14 @@ from shared.errors import AskedAgainTooSoon, FixRequest
 from shared.triggers.answers import problem_headers
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.principal import MANAGERS
+from shared.triggers.routes import Keeps
 from shared.words.error_words import words_of
 
 blueprint = func.Blueprint()
 
 PATH: Final = "configuration/{connection_id}/reminders"
+SECRET_FIELDS: Final = frozenset({"teams_address", "webhook_address", "signing_secret"})
+"""Those of the form that no page repeats."""
 
 
 @page(blueprint, "GET", PATH, roles=MANAGERS)
@@ -26,7 +29,7 @@ async def reminders_page(call: Call) -> func.HttpResponse:
     return await _shown(call, await _present(call), tested=call.query.get("done") == "tested")
 
 
-@page(blueprint, "POST", PATH, roles=MANAGERS)
+@page(blueprint, "POST", PATH, roles=MANAGERS, keeps=Keeps.FORM, secret_fields=SECRET_FIELDS)
 async def reminders_save(call: Call) -> func.HttpResponse:
     """Store what the form says; a signing secret that was made is shown in this answer only."""
     from shared.reminders.requests import read_reminders_request

@@ -180,6 +180,15 @@ def test_a_connection_outlives_the_session_but_its_secret_does_not(app: Function
     expect(save).to_have_text(t("action.save"))
     save.click()
     expect(page.get_by_text(t("configuration.saved"))).to_be_visible()
+
+    page.goto(f"{app.public_url}/configuration/contoso/reminders")
+    page.locator("#quiet_from").fill("22:30")
+    page.locator("#webhook_address").fill("https://do-not-keep.me/")
+    end_session(window)
+    page.get_by_role("button", name=t("action.save")).click()
+    sign_in_again(page, ADMINISTRATOR.oid)
+    expect(page.locator("#quiet_from")).to_have_value("22:30")
+    expect(page.locator("#webhook_address")).to_have_value("")
     assert page.evaluate("sessionStorage.length") == 0
 
 

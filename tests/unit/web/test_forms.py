@@ -33,7 +33,7 @@ def test_what_the_script_keeps_the_answer_repeats_without_secrets() -> None:
         if "data-keep" in form
         for action in re.findall(r'action="((?:\{\{.*?\}\}|[^"])*)"', form)
     }
-    assert kept >= {"/tickets/new", "/tickets/*/updates", "/configuration/*/settings", "/tenants/*"}
+    assert kept >= {"/tickets/new", "/tickets/*/updates", "/configuration/*/settings", "/configuration/*/reminders"}
     posts = [each for each in ROUTES if each.method == "POST" and each.html]
     declared = {re.sub(r"\{\w+\}", "*", f"/{each.path}") for each in posts if each.keeps is Keeps.FORM}
     # One macro has the form of an account, wherever it is sent to.
@@ -45,6 +45,19 @@ def test_what_the_script_keeps_the_answer_repeats_without_secrets() -> None:
             assert not each.body.files
         is_account = re.sub(r"\{\w+\}", "*", f"/{each.path}") in accounts
         assert (each.keeps is not None and "client_secret" in each.secret_fields) == is_account
+
+
+def test_what_people_type_is_never_lost_with_their_session() -> None:
+    kept = {re.sub(r"\{\w+\}", "*", f"/{each.path}") for each in ROUTES if each.method == "POST" and each.keeps}
+    typed = re.compile(r"text_field\(|named_field\(|<textarea|type=\"(?:text|time)\"")
+    lost = []
+    for template in TEMPLATES:
+        for form in re.findall(r"<form .*?</form>", template.read_text(encoding="utf-8"), re.DOTALL):
+            action = re.search(r'method="post" action="((?:\{\{.*?\}\}|[^"])*)"', form)
+            if action and typed.search(form):
+                path = IN_BRACES.sub("*", action[1].replace("{{ from_query }}", "")).partition("?")[0].partition("#")[0]
+                lost += [] if path in kept | {"*"} else [path]
+    assert lost == []
 
 
 @pytest.mark.parametrize(
