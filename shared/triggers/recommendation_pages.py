@@ -52,9 +52,7 @@ async def recommendation_page(call: Call) -> func.HttpResponse:
     )
 
 
-@page(
-    blueprint, "POST", "recommendations/{recommendation_id}/link", roles=CREATORS, belongs_to=_PAGE, keeps=Keeps.ANSWER
-)
+@page(blueprint, "POST", "recommendations/{recommendation_id}/link", roles=CREATORS, belongs_to=_PAGE, keeps=Keeps.FORM)
 async def recommendation_link_page(call: Call) -> func.HttpResponse:
     """Link the ticket with a number, or show the page again and say why not."""
     app, number = call.application, call.form.get("number", "").strip()

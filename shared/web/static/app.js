@@ -162,7 +162,8 @@ for (const form of document.querySelectorAll("form[data-keep]")) {
   const nameOf = (field) => (field.type === "radio" ? `${field.name}=${field.value}` : field.name);
   form.addEventListener("submit", () => {
     const typed = fields().map((each) => [nameOf(each), isBox(each) ? each.checked : each.value]);
-    const pages = [pageOf(action), pageOf(location)];
+    // The sign-in can lead to the page without its query.
+    const pages = [pageOf(action), pageOf(location), location.pathname];
     sessionStorage.setItem(key, JSON.stringify({ at: Date.now(), person, pages, typed }));
   });
   const kept = JSON.parse(sessionStorage.getItem(key));
