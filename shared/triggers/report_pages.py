@@ -106,7 +106,6 @@ async def reports_page(call: Call) -> func.HttpResponse:
         is_empty=found.is_empty,
         is_complete=found.is_complete,
         percent=line(percent, bottom=bottom, top=top),
-        tenant=asked.tenants.get(asked.chosen[TENANT]),
         files={each.value: f"/reports.csv?{query}&{TABLE}={each}" for each in ReportTable},
         weeks=[(each, t("reports.last_weeks", weeks=each)) for each in WEEKS],
         kinds=[(kind, t(f"kind.{kind}")) for kind in TicketKind],

@@ -111,5 +111,14 @@ async def test_points_are_those_of_the_chosen_tenant(reported: Pages) -> None:
     await world.tenants.save_tenant(other)
     for tenant_id, score in ((TENANT, 10), (other.tenant_id, 11)):
         world.recommendations.snapshots[tenant_id][today] = Snapshot("s", today, Decimal(score), Decimal(20))
+    unmeasured = Tenant("99999999-aaaa-4bbb-8ccc-000000000002", "Unmeasured")
+    await world.tenants.save_tenant(unmeasured)
+    html = await read(reported, f"/reports?tenant_id={unmeasured.tenant_id}&kind=change")
+    assert languages()["en"]("reports.points.none") in html
+    tickets, points = re.findall(r'<form class="filters".*?</form>', html, re.DOTALL)
+    assert '<select id="tenant_id"' not in tickets
+    assert '<select id="tenant_id"' in points
+    assert f'<input type="hidden" name="tenant_id" value="{unmeasured.tenant_id}">' in tickets
+    assert '<input type="hidden" name="kind" value="change">' in points
     assert "50%" in await read(reported, f"/reports?tenant_id={TENANT}")
     assert "55%" in await read(reported, f"/reports?tenant_id={other.tenant_id}")
