@@ -196,7 +196,10 @@ def test_one_that_several_tenants_have_needs_a_choice_and_is_each_ones_own(app: 
         app.megan.call("PUT", f"/api/tenants/{tenant_id}", {"name": name, "files_only": True})
         answer = app.megan.ask("POST", f"/api/tenants/{tenant_id}/import", files={"file": ("actions.xlsx", workbook)})
         assert answer.status_code == 200, answer.text
+    fewer = {"file": ("actions.xlsx", export_workbook(invented_actions(19)))}
+    result = app.megan.ask("POST", f"/tenants/{OTHER}/import", headers=PAGE, files=fewer).text
     try:
+        assert re.search(rf'<a href="/recommendations/[0-9a-f]+\?tenant_id={OTHER}">', result), result
         assert "What to do" in page(app, f"/recommendations/{KEY}")
         assert post(app, f"/recommendations/{KEY}/link", tenant_id=OTHER, number="INC1").status_code == 404
         listed = page(app, f"/recommendations?tenant_id={OTHER}&sort=owner&group=status")
