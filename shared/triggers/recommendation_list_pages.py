@@ -28,6 +28,7 @@ from shared.recommendations.portal_links import PortalLink
 from shared.recommendations.statuses import hidden_reason
 from shared.tenants.model import Tenant
 from shared.tickets.views import TicketView, ticket_view
+from shared.triggers.file_language import file_language
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.links import NotUnderstood, link_words, misunderstood
 from shared.triggers.principal import READERS
@@ -123,8 +124,9 @@ async def export_recommendations(call: Call) -> func.HttpResponse:
         raise FixRequest("invalid_parameter", variant="filter", parameter=TENANT)
     listed = await call.application.recommendation_lists.of_tenant(tenant)
     now = call.application.clock()
+    t = file_language(listed.beside.connections.get(tenant.connection_id or ""), call.language)
     return func.HttpResponse(
-        recommendations_csv((_row(call, each, listed, now) for each in _chosen(listed, link)), call.language),
+        recommendations_csv((_row(call, each, listed, now) for each in _chosen(listed, link)), t),
         headers={
             "Content-Type": "text/csv; charset=utf-8",
             "Content-Disposition": 'attachment; filename="recommendations.csv"',

@@ -18,6 +18,7 @@ from shared.tickets.ports import NO_NAME
 from shared.tickets.requests import MAX_RETRIED
 from shared.tickets.views import ticket_view
 from shared.triggers.addresses import from_query
+from shared.triggers.file_language import file_language
 from shared.triggers.freshness import freshness_of
 from shared.triggers.front_door import Call, page, redirect
 from shared.triggers.links import (
@@ -52,7 +53,7 @@ from shared.value_object import value_object
 from shared.web.csv_export import tickets_csv
 from shared.web.lists import Chip, Heading, next_order, page_numbers
 from shared.web.ticket_rows import ticket_rows
-from shared.words.language import Language, language_of
+from shared.words.language import Language
 
 blueprint = func.Blueprint()
 
@@ -169,9 +170,7 @@ async def export_selected_tickets(call: Call) -> func.HttpResponse:
 async def _csv(
     call: Call, chosen: Mapping[str, str], connections: Mapping[str, Connection], ticket_ids: Sequence[str]
 ) -> func.HttpResponse:
-    # A file about one connection is for the people there; any other is for the reader.
-    only = connections.get(chosen["connection"])
-    t = call.language if only is None else language_of(only.language)
+    t = file_language(connections.get(chosen["connection"]), call.language)
     now = call.application.clock()
     views = []
     for part in itertools.batched(ticket_ids, EXPORT_PART, strict=False):

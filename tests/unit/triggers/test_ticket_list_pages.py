@@ -21,12 +21,15 @@ from shared.tickets.listed import CurrentTickets
 from shared.tickets.model import Delivery, Phase, Priority, Ticket
 from shared.tickets.record_effects import delivered
 from shared.tickets.requests import MAX_RETRIED
+from shared.triggers.recommendation_list_pages import export_recommendations
 from shared.triggers.ticket_filters import read_ticket_filter
 from shared.triggers.ticket_list_pages import PAGE_TICKETS, export_selected_tickets, export_tickets, ticket_list_page
 from shared.triggers.ticket_resend_pages import retry_selected_tickets, retry_tickets_page
+from shared.web.csv_export import RECOMMENDATION_COLUMNS, headings
 from shared.words.language import languages
 from tests.memory.clock import START
 from tests.memory.servicenow import WriteFault
+from tests.unit.recommendations.strategies import TENANT
 from tests.unit.tickets.examples import INSTANCE, a_connection, new_ticket, record_for
 from tests.unit.tickets.test_counted import verified
 from tests.unit.triggers.page_calls import MANAGER, READER, Pages, pages, text_of
@@ -288,6 +291,14 @@ async def test_a_file_about_one_connection_has_headings_in_its_language(pages: P
     for query, heading in (("", "number"), ("?connection=contoso", "番号")):
         answer = await pages.get(export_tickets, f"/tickets.csv{query}")
         assert [each[heading] for each in rows_of(answer.get_body())] == ["INC0000001"]
+
+
+async def test_so_has_the_file_about_the_recommendations_of_its_tenant(pages: Pages) -> None:
+    for code in ("en", "ja"):
+        pages.world.connections.connections["contoso"] = a_connection(language=code)
+        answer = await pages.get(export_recommendations, f"/recommendations.csv?tenant_id={TENANT}")
+        first = answer.get_body().decode("utf-8-sig").splitlines()[0]
+        assert first == ",".join(headings(RECOMMENDATION_COLUMNS, languages()[code]))
 
 
 async def test_one_button_sends_the_failed_tickets_of_the_list_again(pages: Pages) -> None:
