@@ -82,8 +82,8 @@ class RequestBudget:
     def wait_s(self, sort: str, now: datetime) -> float:
         """Return how many seconds background work has to wait before another request of this sort; 0 for none."""
         use = self.uses.get(self.rules.get(sort, ""))
-        paused_until = None if self.pause is None else believed(self.pause.until, now, ahead=HOUR)
-        paused_s = 0.0 if paused_until is None else (paused_until - now).total_seconds()
+        pause = believed_pause(self.pause, now)
+        paused_s = 0.0 if pause is None else (pause.until - now).total_seconds()
         return max(0.0, paused_s, 0.0 if use is None else wait_s(use, now))
 
 
@@ -119,6 +119,11 @@ def wait_s(use: RuleUse, now: datetime) -> float:
     return max(0.0, place * HOUR.total_seconds() - passed_s)
 
 
+def believed_pause(pause: Pause | None, now: datetime) -> Pause | None:
+    """Return a pause, or None if it ends so late that only a host with a wrong clock can have begun it."""
+    return None if pause is None or believed(pause.until, now, ahead=HOUR) is None else pause
+
+
 def next_pause(last: Pause | None, asked_s: float | None, now: datetime) -> Pause:
     """Return the pause after a refusal that names no rule.
 
@@ -128,8 +133,7 @@ def next_pause(last: Pause | None, asked_s: float | None, now: datetime) -> Paus
         last: The pause before; None if there was none.
         asked_s: How long ServiceNow asks to wait; None if it does not say.
     """
-    if last is not None and believed(last.until, now, ahead=HOUR) is None:
-        last = None
+    last = believed_pause(last, now)
     if asked_s is not None:
         length = timedelta(seconds=asked_s)
     elif last is None or now - last.until >= max(CALM_AFTER, last.length):

@@ -15,7 +15,14 @@ from typing import Final, NamedTuple
 
 from shared.clock import Clock
 from shared.connections.ports import RowChanged
-from shared.connections.request_budget import RequestBudget, RequestBudgetStore, RuleUse, joined, next_pause
+from shared.connections.request_budget import (
+    RequestBudget,
+    RequestBudgetStore,
+    RuleUse,
+    believed_pause,
+    joined,
+    next_pause,
+)
 from shared.errors import RequestBudgetSpent, StorageUnavailable
 from shared.log import log_event
 from shared.outbound.answers import Answer, whole_number
@@ -143,6 +150,8 @@ class RequestBudgets:
     async def _share(self, user: User, known: _Known) -> None:
         for _ in range(TRIES):
             stored = await self._store.get(*user)
+            # Beside the pause of a wrong clock, no shorter one would be stored.
+            stored = replace(stored, pause=believed_pause(stored.pause, self._clock()))
             counted, refusal, budget = Counter(known.unshared), known.refusal, known.budget
             if refusal is not None:
                 # Others can have been refused before: the pause gets longer for all.

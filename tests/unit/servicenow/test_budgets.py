@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.connections.request_budget import RuleUse
+from shared.connections.request_budget import Pause, RequestBudget, RuleUse
 from shared.errors import RequestBudgetSpent, StorageUnavailable
 from shared.outbound.answers import Answer
 from shared.servicenow.budgets import RequestBudgets, User
@@ -126,6 +126,16 @@ async def test_hosts_together_pause_longer_each_time_they_are_refused() -> None:
         lengths.append(round((pause.until - hosts.clock()).total_seconds()))
         hosts.clock.now = pause.until + timedelta(seconds=1)
     assert lengths == [30, 60, 120, 240, 480, 960, 1800, 1800, 1800]
+
+
+async def test_the_pause_of_a_wrong_clock_gives_way_to_a_believable_one() -> None:
+    hosts = Hosts(1)
+    wrong = Pause(START + timedelta(days=300), timedelta(minutes=1))
+    await hosts.store.save(*USER, RequestBudget(pause=wrong))
+    hosts.hosts[0].learn(USER, SORT, Answer(429, {"retry-after": "100"}, b"", None))
+    await hosts.hosts[0].share(USER)
+    pause = timedelta(seconds=100)
+    assert hosts.store.stored[USER].pause == Pause(START + pause, pause)
 
 
 async def test_a_pause_is_shared_although_counts_have_just_been() -> None:
