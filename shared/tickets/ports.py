@@ -53,7 +53,7 @@ class IdempotencyReservation:
 
 
 NO_NAME: Final = "none"
-"""Stands for no name where a filter asks for one."""
+"""What a filter by name asks for to get the tickets without one."""
 
 
 @value_object

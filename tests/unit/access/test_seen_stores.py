@@ -54,7 +54,7 @@ FRIEND = Access(frozenset({"friend"}))
 
 
 class Everything:
-    """Stands for any store: it writes down what reaches it, and answers with what it was given."""
+    """Takes the place of any store: it writes down what reaches it, and answers with what it was given."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self.reached: list[tuple[str, Any]] = []
