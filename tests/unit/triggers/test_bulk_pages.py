@@ -15,6 +15,7 @@ from shared.recommendations.model import ImprovementAction, SourceName
 from shared.recommendations.requests import MOST_AT_ONCE
 from shared.tickets.model import MOST_REFERENCES, Delivery
 from shared.triggers.bulk_pages import bulk_deliver, bulk_progress_page, bulk_retry, bulk_tickets_page
+from shared.triggers.ticket_pages import ticket_page
 from shared.words.language import languages
 from shared.words.sentences import sentences
 from tests.memory.clock import START
@@ -218,6 +219,17 @@ async def test_each_poll_delivers_and_the_page_stops_asking_when_all_is_done(pag
     assert progress_words(3, delivered=3, waiting=0, failed=0) in html
     assert t("bulk.progress.done") in html
     assert "data-poll" not in html
+
+
+async def test_a_ticket_leads_back_to_the_page_that_listed_it(pages: Pages) -> None:
+    pages.world.add(*ACTIONS[:2])
+    batch_id = await created(pages, *ACTIONS[:2])
+    html = await progress(pages, batch_id)
+    found = re.findall(r'<td class="name"[^>]*><a href="(/tickets/([0-9a-f]+)[^"]*)"', html)
+    assert len(found) == 2
+    for address, ticket_id in found:
+        ticket = text_of(await pages.get(ticket_page, address, ticket_id=ticket_id))
+        assert f'<p class="back"><a href="{BATCHES}/{batch_id}"' in ticket
 
 
 async def test_looking_delivers_nothing_and_a_reader_has_no_button_that_writes(pages: Pages) -> None:
